@@ -1,5 +1,18 @@
 // Package spec reads what tenants wrote: YAML into plain types, strictly, with
 // the place of everything that is wrong.
+//
+// An [Input] is a tree of files. [Load] parses those that define tenants, walks
+// the nodes of each file once, checks and decodes as it goes, and returns a
+// [Gateway] of the tenants that loaded and of those that failed, with a
+// [Diagnostic] for every mistake and not only for the first. Files that did not
+// change since the previous Gateway are not read again, and their tenants are
+// the same objects.
+//
+// Nothing is guessed: an unknown key, a number where a string belongs, a key of
+// a later version are errors. Defaults are filled in, so that a [Tenant] says
+// all there is to say, and its Hash is its identity. The package opens no
+// connection, logs nothing, runs no script, and does not decide who owns a host
+// that two tenants claim.
 package spec
 
 import (
@@ -56,7 +69,8 @@ type LuaLimits struct {
 type Tenant struct {
 	Name string
 	// Domains are lower case ASCII (IDNA), without port or trailing dot; a
-	// leading "*." stands for one or more labels.
+	// leading "*." stands for one or more labels. An IPv6 literal stands in
+	// brackets, as it does in a Host header.
 	Domains []string
 	// PathPrefix is "" or "/a/b": no trailing slash, except "/" alone for the
 	// catch-all (a tenant with domains never has "/").
@@ -72,19 +86,10 @@ type Tenant struct {
 	DrainTimeout  time.Duration
 
 	// File and Place say where it stands. No part of Hash.
-	File  string
-	Place Place
+	File  string `json:"-"`
+	Place Place  `json:"-"`
 	// Hash is over everything above File: equal hashes, equal tenants.
-	Hash string
-}
-
-// Claims lists what the tenant wants to own.
-func (t *Tenant) Claims() []Claim { return claims(t.Domains, t.PathPrefix) }
-
-// Claim is the unit of ownership: at most one tenant serves a (host, prefix).
-type Claim struct {
-	Host   string // "" for any host
-	Prefix string // "" for all paths of Host; "/" only with Host ""
+	Hash string `json:"-"`
 }
 
 // Upstream is a named set of servers.
@@ -111,11 +116,11 @@ type Server struct {
 // HealthCheck is one active check.
 type HealthCheck struct {
 	Type      string // "http"
-	Path      string
+	Path      string // with its query; "": only servers with a Health of their own are checked
 	Interval  time.Duration
-	Timeout   time.Duration
-	Healthy   int // successes in a row to come back
-	Unhealthy int // failures in a row to fall
+	Timeout   time.Duration // at most Interval
+	Healthy   int           // successes in a row to come back
+	Unhealthy int           // failures in a row to fall
 	Status    []StatusRange
 	Host      string // "" for the server's
 	Initial   string // "healthy" or "unhealthy"
@@ -136,7 +141,7 @@ type Route struct {
 	Path     string   // a chi pattern
 	Methods  []string // upper case; empty: any but CONNECT and TRACE
 	Upstream string
-	Rewrite  string // "" for none; may hold {param}
+	Rewrite  string // "" for none; may hold {param}, and {*} for what a final * matched
 	Redirect *Redirect
 	Respond  *Respond
 	Place    Place `json:"-"`
@@ -165,6 +170,8 @@ type Gateway struct {
 	Failed map[string]*Failed
 	// Files are all tenant files, broken ones included, by path.
 	Files map[string]*File
+
+	made recipe // what Load compares before it reuses Files
 }
 
 // Failed is a tenant whose name could be read and whose definition has errors.
@@ -180,7 +187,10 @@ type Failed struct {
 type File struct {
 	Path string
 	Hash string
-	// Broken: it could not be parsed, so which tenants it defines is not known.
+	// Broken: it could not be read whole, so a tenant that it does not name
+	// must not be taken for removed. With broken syntax it names none; where
+	// only a part is unreadable (an entry without a usable name, an unknown
+	// key beside `tenants`), its other tenants are there.
 	Broken bool
 	// Names of the tenants it defines, loaded or failed.
 	Names []string
