@@ -1,5 +1,25 @@
 // Package repo is where configuration comes from: a directory or a git
 // repository, both as one Snapshot.
+//
+// There is one flow. A Source's Watch nudges when something may have changed;
+// whoever is nudged calls Fetch; Fetch returns the state of the tree as an
+// immutable Snapshot in memory, the very same one as before when nothing
+// changed. What did not change is not read again, and successive snapshots
+// share its memory.
+//
+// A Dir reads twice what changed, because files are not written in one step,
+// and trusts events of the file system only to look sooner: a look at all time
+// stamps now and then, and at all content more rarely, finds the rest. A Git
+// asks for the refs, fetches what is new into a bare store that it may lose at
+// any time, and reads tree objects; a repository on the same machine it reads
+// where it lies.
+//
+// The two errors of Fetch are *Error, the source could not be read and may be
+// later, and *TreeError, it was read and its tree is refused.
+//
+// A source never runs a program, makes a work tree, writes to what it reads,
+// follows a link out of it or shows credentials, and the package knows nothing
+// of what the bytes mean.
 package repo
 
 import (
@@ -63,13 +83,14 @@ type Source interface {
 // Limits bound what one Fetch reads. Zero is no limit.
 type Limits struct {
 	Files     int
-	FileSize  int64
-	TotalSize int64
-	Depth     int
+	FileSize  int64 // bytes of one file
+	TotalSize int64 // bytes of all files
+	Depth     int   // path elements of a file below its Root or Mount
 }
 
 // Root is one part of the tree that is read: files below Dir whose name ends
-// in one of Ext. Nothing else of the source is looked at.
+// in one of Ext, but for what editors leave beside the files they edit. Nothing
+// else of the source is read.
 type Root struct {
 	Dir string // slash-separated, in the tree
 	Ext []string
