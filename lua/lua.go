@@ -1,14 +1,31 @@
 // Package lua is the sandbox that tenants' scripts run in.
+//
+// [Compile] parses a tenant's scripts, runs them once in a fresh state to learn
+// what they require and register, and gives a [Program]. [Program.NewPool] runs
+// them a second time, insists on the same registration, and gives a [Pool]. A
+// request is a [Pool.Call] of one [Chain]: the functions run in order in one
+// state until one answers, and what comes back is a [Decision] and never a
+// stream. No state is held while an upstream works.
+//
+// Scripts are hostile until proven otherwise, and no proof is accepted. Every
+// instruction is counted, every native function that allocates, loops or
+// backtracks asks the call's budget first, and a budget once spent stays spent:
+// nothing a script does catches it. What cannot be bounded is not there: no io,
+// os, debug, package or load. String concatenation, table constructors and
+// index assignments are opcodes of the interpreter that allocate unasked, so
+// the compiler rewrites them into budgeted calls.
+//
+// The package opens no file and no connection, and exports no type of the
+// interpreter it uses.
 package lua
 
 import (
-	"context"
 	"log/slog"
 	"net/http"
 	"time"
 )
 
-// Limits bound scripts. A zero field is the default of LUA limits.
+// Limits bound scripts. A zero field is the default given beside it.
 type Limits struct {
 	Instructions     int64         // a call: 1 M
 	LoadInstructions int64         // while loading: 10 M
@@ -31,8 +48,8 @@ type Options struct {
 	Source    Source
 	Upstreams []string // the names that keystone.proxy may use
 	Limits    Limits
-	Cache     *Cache // compiled prototypes, shared by all tenants; nil: none
-	States    *States
+	Cache     *Cache  // compiled prototypes, shared by all tenants; nil: none
+	States    *States // the process-wide budget; nil: none
 	Log       *slog.Logger
 }
 
@@ -65,7 +82,8 @@ type Request struct {
 	// ReadBody returns the whole body, which the upstream still gets, or
 	// ErrBodyTooLarge over max bytes.
 	ReadBody func(max int64) ([]byte, error)
-	// Values is req.ctx; made when first used.
+	// Values is req.ctx; made when first used. It holds strings, numbers
+	// (float64) and booleans.
 	Values map[string]any
 }
 
@@ -96,84 +114,3 @@ type Decision struct {
 	Timeout  time.Duration // 0: the upstream's
 	Retries  int           // -1: the upstream's
 }
-
-// Compile parses the scripts and runs them once in a fresh state to learn what
-// they require and register. The error is a *Failure.
-func Compile(ctx context.Context, o Options) (*Program, error) { panic("unimplemented") }
-
-// Program is a tenant's compiled scripts. Immutable.
-type Program struct{}
-
-// Inputs are all files the program was made from, each name that was looked
-// for and absent among them.
-func (p *Program) Inputs() []Input { panic("unimplemented") }
-
-// Routes in order of registration.
-func (p *Program) Routes() []Route { panic("unimplemented") }
-
-// Use is the chain of the tenant-wide middleware, for routes that are not the script's.
-func (p *Program) Use() Chain { panic("unimplemented") }
-
-// NotFound is the chain (Use first) of keystone.not_found, nil without one.
-func (p *Program) NotFound() Chain { panic("unimplemented") }
-
-// NewPool makes the pool and a second state in it, and refuses (*Failure) when
-// the two states did not register alike or a handler cannot be resolved.
-func (p *Program) NewPool(ctx context.Context) (*Pool, error) { panic("unimplemented") }
-
-// Pool holds a tenant's states.
-type Pool struct{}
-
-// Call runs chain in one state until a function answers. The error is an *Error.
-func (p *Pool) Call(ctx context.Context, chain Chain, req *Request) (Decision, error) {
-	panic("unimplemented")
-}
-
-// Close ends idle states now; one in use is ended by the call that gives it back.
-func (p *Pool) Close() { panic("unimplemented") }
-
-// Cache holds compiled prototypes by content hash.
-type Cache struct{}
-
-// NewCache makes an empty one.
-func NewCache() *Cache { panic("unimplemented") }
-
-// States is the process-wide budget of live states.
-type States struct{}
-
-// NewStates makes a budget of max states, 0 for a default from the memory limit.
-func NewStates(max int) *States { panic("unimplemented") }
-
-// Live counts the states alive now.
-func (s *States) Live() int { panic("unimplemented") }
-
-// Kind says what an Error means to a client.
-type Kind int
-
-// The kinds.
-const (
-	KindScript   Kind = iota // the script failed: 500
-	KindBudget               // over a limit: 503, the state is thrown away
-	KindBusy                 // no state became free in time: 503 with Retry-After
-	KindBody                 // the client's body could not be read: see Err
-	KindCanceled             // ctx ended
-)
-
-// Error is a failed call, or one thing wrong with a script.
-type Error struct {
-	Kind Kind
-	File string // relative to the scripts directory
-	Line int
-	Msg  string
-	Err  error
-}
-
-func (e *Error) Error() string { panic("unimplemented") }
-
-// Failure is why scripts did not compile, with the inputs seen until then.
-type Failure struct {
-	Errors []*Error
-	Inputs []Input
-}
-
-func (f *Failure) Error() string { panic("unimplemented") }

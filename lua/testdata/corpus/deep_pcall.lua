@@ -1,0 +1,3 @@
+-- expect: any
+-- why: protected calls within one another
+local function f() return pcall(f) end return f()

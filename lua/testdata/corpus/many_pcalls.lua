@@ -1,0 +1,3 @@
+-- expect: kill
+-- why: each pcall that fails leaves its thread behind
+while true do pcall(error) end

@@ -1,0 +1,3 @@
+-- expect: error
+-- why: the metatable of strings is out of reach
+getmetatable("").__index = nil
