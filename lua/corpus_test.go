@@ -60,7 +60,7 @@ func TestCorpus(t *testing.T) {
 				return
 			}
 			if want == "load-error" {
-				failure(t, options(string(data)))
+				_ = failure(t, options(string(data))) // fails the test unless it fails
 				return
 			}
 			got, msg := outcome(t, string(data))

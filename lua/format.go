@@ -82,7 +82,7 @@ func twoDigits(s string) (n int, rest string) {
 func (s *state) formatArg(L *glua.LState, v verb, n int) string {
 	switch v.letter {
 	case 'c':
-		return v.pad(string([]byte{byte(intArg(L, n, "format"))}))
+		return v.pad(string([]byte{byte(intArg(L, n, "format"))})) //nolint:gosec // %c takes the low byte, as in C
 	case 'd', 'i':
 		return v.sprintf('d', toInt64(numberArg(L, n, "format")))
 	case 'u':

@@ -128,7 +128,7 @@ func (p *Program) file(path string) (*glua.FunctionProto, *Error) {
 
 // newLoaded makes a state and runs the entry scripts in it, in order.
 func (p *Program) newLoaded(ctx context.Context) (*state, *Error) {
-	s := newState(p)
+	s := newState(p) //nolint:contextcheck // a state outlives the call that makes it; begin gives it the context
 	s.budget.begin(ctx, p.limits.LoadInstructions, loadAlloc, p.limits.LoadTimeout)
 	defer s.budget.end()
 	for _, path := range p.entries {

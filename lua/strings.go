@@ -66,7 +66,7 @@ func stringChar(s *state, L *glua.LState) int {
 		if c < 0 || c > 255 {
 			badArg(L, i+1, "char", "invalid value")
 		}
-		b[i] = byte(c)
+		b[i] = byte(c) //nolint:gosec // 0 to 255, checked above
 	}
 	return push(L, glua.LString(b))
 }

@@ -100,7 +100,7 @@ func (d *Dir) clean(o *objects, tree plumbing.Hash, root string, x index) (bool,
 		return false, nil
 	}
 	for name, e := range x {
-		if committed[name] != plumbing.ComputeHash(plumbing.BlobObject, e.file.data) {
+		if e.file.refused == "" && committed[name] != plumbing.ComputeHash(plumbing.BlobObject, e.file.data) {
 			return false, nil
 		}
 	}

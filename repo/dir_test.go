@@ -3,6 +3,7 @@ package repo
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -221,7 +222,7 @@ func TestDirTreesThatCannotBeTaken(t *testing.T) {
 		{"a control character", many(files{"a\tb.yaml": "x"}), `configs/tenants/a\tb.yaml`, "control"},
 		{"an LFS pointer", many(files{"x.yaml": "version https://git-lfs.github.com/spec/v1\n"}), "configs/tenants/x.yaml", "LFS"},
 		{"a file too large", many(files{"x.yaml": strings.Repeat("x", 101)}), "configs/tenants/x.yaml", "101 bytes, at most 100 (source.limits.file_size)"},
-		{"too deep", many(files{"1/2/3/4/x.yaml": "x"}), "configs/tenants/1/2/3/4", "source.limits.depth"},
+		{"too deep", many(files{"1/2/3/4/x.yaml": "x"}), "configs/tenants/1/2/3/4/x.yaml", "source.limits.depth"},
 		{"too many files", many(files{"1.yaml": "x", "2.yaml": "x", "3.yaml": "x", "4.yaml": "x"}), "configs/tenants/", "more than 4 files"},
 		{"too much in all", many(files{"1.yaml": strings.Repeat("x", 90), "2.yaml": strings.Repeat("y", 90)}), "configs/tenants/", "more than 150 bytes in all"},
 	}
@@ -234,13 +235,27 @@ func TestDirTreesThatCannotBeTaken(t *testing.T) {
 			d := openDir(t, dir, func(o *DirOptions) {
 				o.Limits = Limits{Files: 4, FileSize: 100, TotalSize: 150, Depth: 4}
 			})
-			_, err := d.Fetch(t.Context())
-			refused, ok := errors.AsType[*TreeError](err)
-			if !ok {
-				t.Fatalf("got %v, want a *TreeError", err)
+			snap, err := d.Fetch(t.Context())
+			if whole, ok := errors.AsType[*TreeError](err); ok {
+				if p := whole.Problems[0]; !strings.HasPrefix(tt.says, "more than") || !strings.HasPrefix(p.Path, tt.path) || !strings.Contains(p.Reason, tt.says) {
+					t.Errorf("got %+v", whole.Problems)
+				}
+				return
 			}
-			if p := refused.Problems[0]; !strings.HasPrefix(p.Path, tt.path) || !strings.Contains(p.Reason, tt.says) {
-				t.Errorf("got %+v", refused.Problems)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if reason := snap.Refused[tt.path]; len(snap.Refused) != 1 || !strings.Contains(reason, tt.says) {
+				t.Errorf("refused: %v", snap.Refused)
+			}
+			if _, err := fs.ReadFile(snap.FS, tt.path); err == nil {
+				t.Error("the entry can be read")
+			}
+			if snap.Hashes["configs/tenants/good.yaml"] == "" {
+				t.Error("the good file beside it was not taken")
+			}
+			if again := mustFetch(t, d); again != snap {
+				t.Error("a second look gave another snapshot")
 			}
 		})
 	}

@@ -1,6 +1,7 @@
 package repo
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -38,8 +39,9 @@ type stamp struct {
 // listed is a file found on disk and not read yet.
 type listed struct {
 	stamp
-	mount int
-	rel   string // below the mount; "" for a mount that is a file
+	mount   int
+	rel     string // below the mount; "" for a mount that is a file
+	refused string // why it cannot be taken, "" when it can
 }
 
 // indexed is a file that was read.
@@ -88,13 +90,16 @@ func (d *Dir) attempt(ctx context.Context, prev index, full bool) (next index, u
 			return nil, "", err
 		}
 		old, known := prev[name]
-		if known && !full && !old.young && old.stamp == l.stamp {
+		if known && !full && !old.young && old.stamp == l.stamp && old.file.refused == l.refused {
 			next[name] = old
 			continue
 		}
 		f, same, err := roots.read(l)
 		if err != nil || !same {
 			return nil, name, gone(err)
+		}
+		if f.refused == "" && isLFSPointer(f.data) {
+			f = refusedFile(lfsReason)
 		}
 		if known && old.file.hash == f.hash {
 			f = old.file
@@ -122,12 +127,9 @@ func (d *Dir) attempt(ctx context.Context, prev index, full bool) (next index, u
 	}
 	for _, name := range reread {
 		f, same, err := again.read(after[name])
-		if err != nil || !same || f.hash != next[name].file.hash {
+		if err != nil || !same || next[name].file.refused == "" && f.hash != next[name].file.hash {
 			return nil, name, gone(err)
 		}
-	}
-	if err := d.judge(next); err != nil {
-		return nil, "", err
 	}
 	return next, "", nil
 }
@@ -155,17 +157,6 @@ func differing(a, b map[string]listed) string {
 	return ""
 }
 
-// judge refuses contents that cannot be taken.
-func (d *Dir) judge(x index) error {
-	r := &rules{limits: d.options.Limits}
-	for name, e := range x {
-		if isLFSPointer(e.file.data) {
-			r.refuse(name, lfsReason)
-		}
-	}
-	return r.verdict(Revision{})
-}
-
 // openRoots are the mounts' directories, opened for one pass. Nothing is reached
 // through them that does not lie in them: os.Root refuses symbolic links that
 // lead out, even if they change while they are followed.
@@ -183,8 +174,14 @@ func (o openRoots) close() error {
 
 // read reads one file; same says that it is still the one that was listed.
 func (o openRoots) read(l listed) (_ *file, same bool, err error) {
+	if l.refused != "" {
+		return refusedFile(l.refused), true, nil
+	}
 	// A pipe that took the file's place must not block.
 	f, err := o[l.mount].OpenFile(l.rel, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if errors.Is(err, fs.ErrPermission) {
+		return refusedFile(cause(err).Error()), true, nil
+	}
 	if err != nil {
 		return nil, false, err
 	}
@@ -232,7 +229,7 @@ func (w *diskWalk) mount(i int, m Mount) error {
 	info, err := os.Stat(m.Path)
 	if errors.Is(err, fs.ErrNotExist) {
 		if m.Required {
-			return faultf(ReasonMissing, "%s is not there: what serves is kept until it is back", m.Path)
+			return faultf(ReasonMissing, "%s is not there", m.Path)
 		}
 		return nil
 	}
@@ -259,7 +256,7 @@ func (w *diskWalk) mount(i int, m Mount) error {
 	if err := w.dir(i, m, ".", nil); err != nil {
 		return err
 	}
-	if m.Required && len(w.files) == before && len(w.rules.problems) == 0 {
+	if m.Required && len(w.files) == before {
 		return faultf(ReasonEmptyDir, "%s holds no file that ends in one of %v: an empty directory is taken for a fault, "+
 			"not for an order to serve nothing (a file with `tenants: []` is one)", m.Path, m.Ext)
 	}
@@ -278,16 +275,20 @@ func (w *diskWalk) dir(i int, m Mount, rel string, above []fs.FileInfo) error {
 	}
 	for _, a := range above {
 		if os.SameFile(a, self) {
-			w.rules.refuse(name, "a symbolic link to a directory that it lies in")
+			w.refuse(name, "a symbolic link to a directory that it lies in")
 			return nil
 		}
 	}
 	if len(above) >= maxLinks {
-		w.rules.refuse(name, "more than %d levels deep", maxLinks)
+		w.refuse(name, fmt.Sprintf("more than %d levels deep", maxLinks))
 		return nil
 	}
 	above = append(above, self)
 	f, err := w.roots[i].Open(rel)
+	if errors.Is(err, fs.ErrPermission) {
+		w.refuse(name, cause(err).Error())
+		return nil
+	}
 	if err != nil {
 		return err
 	}
@@ -326,7 +327,7 @@ func (w *diskWalk) entry(i int, m Mount, rel string, e fs.DirEntry, above []fs.F
 		case errors.Is(err, fs.ErrNotExist) && !hasExt(base, m.Ext):
 			return nil // a dangling link that could not have been read
 		case err != nil:
-			w.rules.refuse(name, "a symbolic link that cannot be followed inside %s: %v", m.Path, cause(err))
+			w.refuse(name, fmt.Sprintf("a symbolic link that cannot be followed inside %s: %v", m.Path, cause(err)))
 			return nil
 		}
 	}
@@ -335,28 +336,29 @@ func (w *diskWalk) entry(i int, m Mount, rel string, e fs.DirEntry, above []fs.F
 	if !wanted {
 		return nil
 	}
-	if wrong := checkName(base); wrong != "" {
-		w.rules.refuse(name, "%s", wrong)
-		return nil
-	}
+	wrong := cmp.Or(checkName(base), w.rules.tooDeep(len(above)))
 	switch {
+	case wrong != "":
+		w.refuse(name, wrong)
 	case kind.IsDir():
-		if !w.rules.fitsDepth(name, len(above)) {
-			return nil
-		}
 		return w.dir(i, m, rel, above)
 	case !kind.IsRegular():
-		w.rules.refuse(name, "not a regular file")
-		return nil
-	}
-	if w.rules.fitsDepth(name, len(above)) {
+		w.refuse(name, "not a regular file")
+	default:
 		w.file(i, name, rel, info)
 	}
 	return nil
 }
 
+// refuse lists an entry that cannot be taken.
+func (w *diskWalk) refuse(name, reason string) {
+	w.count(name, totals{files: 1})
+	w.files[name] = listed{refused: reason}
+}
+
 func (w *diskWalk) file(i int, name, rel string, info fs.FileInfo) {
-	if !w.rules.fitsFile(name, info.Size()) {
+	if wrong := w.rules.overSize(info.Size()); wrong != "" {
+		w.refuse(name, wrong)
 		return
 	}
 	w.count(name, totals{files: 1, bytes: info.Size()})

@@ -602,16 +602,17 @@ func TestGitTreesThatCannotBeTaken(t *testing.T) {
 		name  string
 		lines func(r *gitRepo) []string
 		want  []Problem
+		whole bool // the revision is refused, not the entry alone
 	}{
 		{"a symbolic link", func(r *gitRepo) []string {
 			return []string{"120000 blob " + r.blob("../../etc/passwd") + "\tx.yaml"}
-		}, []Problem{{"configs/tenants/x.yaml", "a symbolic link: commit the file or directory itself"}}},
+		}, []Problem{{"configs/tenants/x.yaml", "a symbolic link: commit the file or directory itself"}}, false},
 		{"a submodule", func(*gitRepo) []string {
 			return []string{"160000 commit " + zero + "\tsub"}
-		}, []Problem{{"configs/tenants/sub", "a submodule: submodules are not read; commit the files themselves"}}},
+		}, []Problem{{"configs/tenants/sub", "a submodule: submodules are not read; commit the files themselves"}}, false},
 		{"an LFS pointer", func(r *gitRepo) []string {
 			return []string{"100644 blob " + r.blob("version https://git-lfs.github.com/spec/v1\noid sha256:0\n") + "\tx.yaml"}
-		}, []Problem{{"configs/tenants/x.yaml", lfsReason}}},
+		}, []Problem{{"configs/tenants/x.yaml", lfsReason}}, false},
 		{"odd names, all told at once", func(r *gitRepo) []string {
 			b := r.blob("x")
 			return []string{"100644 blob " + b + "\ta\\b.yaml", "100644 blob " + b + "\tb\n.yaml", "100644 blob " + b + "\tok.yaml", "100644 blob " + b + "\t\xff.yaml"}
@@ -619,17 +620,17 @@ func TestGitTreesThatCannotBeTaken(t *testing.T) {
 			{`configs/tenants/\xff.yaml`, "a name that is not UTF-8"},
 			{`configs/tenants/a\b.yaml`, "a slash or backslash in a name"},
 			{`configs/tenants/b\n.yaml`, "a control or invisible character in a name"},
-		}},
+		}, false},
 		{"a file too large", func(r *gitRepo) []string {
 			return []string{"100644 blob " + r.blob(strings.Repeat("x", 101)) + "\tx.yaml"}
-		}, []Problem{{"configs/tenants/x.yaml", "101 bytes, at most 100 (source.limits.file_size)"}}},
+		}, []Problem{{"configs/tenants/x.yaml", "101 bytes, at most 100 (source.limits.file_size)"}}, false},
 		{"too much in all", func(r *gitRepo) []string {
 			var lines []string
 			for i := range 11 {
 				lines = append(lines, fmt.Sprintf("100644 blob %s\tx%02d.yaml", r.blob(strings.Repeat(fmt.Sprintf("%02d", i), 50)), i))
 			}
 			return lines
-		}, []Problem{{"configs/tenants/x10.yaml", "more than 1000 bytes in all (source.limits.total_size)"}}},
+		}, []Problem{{"configs/tenants/x10.yaml", "more than 1000 bytes in all (source.limits.total_size)"}}, true},
 		{"too many files", func(r *gitRepo) []string {
 			var lines []string
 			b := r.blob("x")
@@ -637,14 +638,14 @@ func TestGitTreesThatCannotBeTaken(t *testing.T) {
 				lines = append(lines, fmt.Sprintf("100644 blob %s\tx%02d.yaml", b, i))
 			}
 			return lines
-		}, []Problem{{"configs/tenants/x20.yaml", "more than 20 files (source.limits.files)"}}},
+		}, []Problem{{"configs/tenants/x20.yaml", "more than 20 files (source.limits.files)"}}, true},
 		{"too deep", func(r *gitRepo) []string {
 			tree := runGitInput(r.t, r.work, []byte("100644 blob "+r.blob("x")+"\tx.yaml\n"), "mktree")
 			for range 3 {
 				tree = runGitInput(r.t, r.work, []byte("040000 tree "+tree+"\td\n"), "mktree")
 			}
 			return []string{"040000 tree " + tree + "\td"}
-		}, []Problem{{"configs/tenants/d/d/d/d", "more than 3 levels deep (source.limits.depth)"}}},
+		}, []Problem{{"configs/tenants/d/d/d/d", "more than 3 levels deep (source.limits.depth)"}}, false},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -655,26 +656,54 @@ func TestGitTreesThatCannotBeTaken(t *testing.T) {
 			good := mustFetch(t, g)
 			lines := tt.lines(r)
 			id := r.commitTree(lines...)
-			_, err := g.Fetch(t.Context())
-			refused, ok := errors.AsType[*TreeError](err)
-			if !ok {
-				t.Fatalf("got %v, want a *TreeError", err)
-			}
-			if diff := cmp.Diff(refused.Problems, tt.want); diff != "" {
-				t.Errorf("problems (-got +want):\n%s", diff)
-			}
-			if refused.Revision.ID != id {
-				t.Errorf("the refused revision is %s, want %s", refused.Revision.ID, id)
-			}
-			if _, again := g.Fetch(t.Context()); again != err { //nolint:errorlint // The very same.
-				t.Errorf("a second look at the same head said %v", again)
+			snap, err := g.Fetch(t.Context())
+			if tt.whole {
+				refused, ok := errors.AsType[*TreeError](err)
+				if !ok {
+					t.Fatalf("got %v, want a *TreeError", err)
+				}
+				if diff := cmp.Diff(refused.Problems, tt.want); diff != "" {
+					t.Errorf("problems (-got +want):\n%s", diff)
+				}
+				if refused.Revision.ID != id {
+					t.Errorf("the refused revision is %s, want %s", refused.Revision.ID, id)
+				}
+				if _, again := g.Fetch(t.Context()); again != err { //nolint:errorlint // The very same.
+					t.Errorf("a second look at the same head said %v", again)
+				}
+			} else {
+				if err != nil {
+					t.Fatal(err)
+				}
+				wantRefused(t, snap, tt.want)
+				// The next commit does not touch the entry: it is still refused.
+				r.commitTree(append(lines, "100644 blob "+r.blob("later")+"\tz.yaml")...)
+				wantRefused(t, mustFetch(t, g), tt.want)
 			}
 			runGit(t, r.work, "reset", "-q", "--hard", good.Revision.ID)
 			r.push()
-			if mustFetch(t, g) != good {
-				t.Error("going back gave another snapshot")
+			if back := mustFetch(t, g); tt.whole && back != good {
+				t.Error("going back from what was refused gave another snapshot")
+			} else if back.Refused != nil {
+				t.Errorf("still refused: %v", back.Refused)
 			}
 		})
+	}
+}
+
+// wantRefused checks which entries of a snapshot could not be taken: they are
+// not among its hashes, and reading them says why.
+func wantRefused(t *testing.T, snap *Snapshot, want []Problem) {
+	t.Helper()
+	refused := make(map[string]string)
+	for _, p := range want {
+		refused[p.Path] = p.Reason
+		if _, ok := snap.Hashes[p.Path]; ok {
+			t.Errorf("%s has a hash", p.Path)
+		}
+	}
+	if diff := cmp.Diff(refused, snap.Refused); diff != "" {
+		t.Errorf("refused (-want +got):\n%s", diff)
 	}
 }
 

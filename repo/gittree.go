@@ -2,6 +2,7 @@ package repo
 
 import (
 	"context"
+	"fmt"
 	"path"
 	"slices"
 	"strings"
@@ -130,7 +131,7 @@ func (w *treeWalk) dir(ctx context.Context, at string, id plumbing.Hash, prev *n
 func (w *treeWalk) entry(ctx context.Context, at string, e treeEntry, prev *node, s scope) (*node, error) {
 	name := path.Join(at, e.name)
 	w.count(name, totals{entries: 1})
-	if strings.Contains(e.name, "/") {
+	if forged(e.name) {
 		w.rules.refuse(name, "%s", checkName(e.name))
 		return nil, nil
 	}
@@ -138,49 +139,46 @@ func (w *treeWalk) entry(ctx context.Context, at string, e treeEntry, prev *node
 		return nil, nil
 	}
 	inner := s.enter(name)
-	switch e.mode {
-	case modeTree:
-		if inner.idle() || !w.named(name, e.name) || !w.rules.fitsDepth(name, inner.depth) {
-			return nil, nil
-		}
-		return w.dir(ctx, name, e.id, prev, inner)
-	case modeFile, modeExecutable, modeGroupWrite:
-		if len(inner.exts) > len(s.exts) || len(inner.later) > 0 {
-			w.rules.refuse(name, "a file, where a directory is expected")
-			return nil, nil
-		}
-		if !hasExt(e.name, s.exts) || !w.named(name, e.name) || !w.rules.fitsDepth(name, s.depth+1) {
-			return nil, nil
-		}
-		return w.file(name, e, prev)
-	case modeSymlink:
-		if !inner.idle() {
-			w.rules.refuse(name, "a symbolic link: commit the file or directory itself")
-		}
-	case modeSubmodule:
-		if !inner.idle() {
-			w.rules.refuse(name, "a submodule: submodules are not read; commit the files themselves")
-		}
-	default:
-		if !inner.idle() {
-			w.rules.refuse(name, "of the unknown mode %q", e.mode)
-		}
+	root := len(inner.exts) > len(s.exts) || len(inner.later) > 0
+	isFile := e.mode == modeFile || e.mode == modeExecutable || e.mode == modeGroupWrite
+	if inner.idle() || isFile && !root && !hasExt(e.name, s.exts) {
+		return nil, nil
 	}
-	return nil, nil
+	if wrong := checkName(e.name); wrong != "" {
+		return refusedNode(e, prev, wrong), nil
+	}
+	if wrong := w.rules.tooDeep(s.enter(name).depth); wrong != "" {
+		return refusedNode(e, prev, wrong), nil
+	}
+	switch {
+	case e.mode == modeTree:
+		return w.dir(ctx, name, e.id, prev, inner)
+	case isFile && root:
+		return refusedNode(e, prev, "a file, where a directory is expected"), nil
+	case isFile:
+		return w.file(name, e, prev)
+	case e.mode == modeSymlink:
+		return refusedNode(e, prev, "a symbolic link: commit the file or directory itself"), nil
+	case e.mode == modeSubmodule:
+		return refusedNode(e, prev, "a submodule: submodules are not read; commit the files themselves"), nil
+	default:
+		return refusedNode(e, prev, fmt.Sprintf("of the unknown mode %q", e.mode)), nil
+	}
 }
 
-func (w *treeWalk) named(name, base string) bool {
-	if wrong := checkName(base); wrong != "" {
-		w.rules.refuse(name, "%s", wrong)
-		return false
+// refusedNode stands for an entry that cannot be taken.
+func refusedNode(e treeEntry, prev *node, reason string) *node {
+	n := &node{name: e.name, id: e.id, file: refusedFile(reason), sum: totals{files: 1}}
+	if prev != nil && prev.file != nil && prev.file.refused == reason {
+		n.file = prev.file
 	}
-	return true
+	return n
 }
 
 // file reads one blob, or takes it from the previous snapshot or this walk.
 func (w *treeWalk) file(name string, e treeEntry, prev *node) (*node, error) {
 	content := w.fresh[e.id]
-	if prev != nil && prev.file != nil && prev.id == e.id {
+	if prev != nil && prev.file != nil && prev.id == e.id && prev.file.refused == "" {
 		content = prev.file
 	}
 	var sum totals
@@ -191,8 +189,8 @@ func (w *treeWalk) file(name string, e treeEntry, prev *node) (*node, error) {
 		if err != nil {
 			return nil, err
 		}
-		if !w.rules.fitsFile(name, size) {
-			return nil, nil
+		if wrong := w.rules.overSize(size); wrong != "" {
+			return refusedNode(e, prev, wrong), nil
 		}
 		sum = totals{files: 1, bytes: size}
 	}
@@ -205,8 +203,7 @@ func (w *treeWalk) file(name string, e treeEntry, prev *node) (*node, error) {
 			return nil, err
 		}
 		if isLFSPointer(data) {
-			w.rules.refuse(name, lfsReason)
-			return nil, nil
+			return refusedNode(e, prev, lfsReason), nil
 		}
 		content = newFile(data)
 		w.fresh[e.id] = content

@@ -2,6 +2,7 @@ package repo
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"io/fs"
 	"time"
@@ -28,6 +29,9 @@ func (m *memFS) find(op, name string) (*node, error) {
 	n := m.root.lookup(name)
 	if n == nil {
 		return nil, &fs.PathError{Op: op, Path: name, Err: fs.ErrNotExist}
+	}
+	if n.file != nil && n.file.refused != "" && op != "stat" {
+		return nil, &fs.PathError{Op: op, Path: name, Err: errors.New(n.file.refused)}
 	}
 	return n, nil
 }

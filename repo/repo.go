@@ -60,6 +60,11 @@ type Snapshot struct {
 	FS       fs.FS
 	// Hashes gives the lower-case hex SHA-256 of each file's content, by path.
 	Hashes map[string]string
+	// Refused gives, by path, why an entry below the roots cannot be taken: a
+	// symbolic link, a submodule, a file over a limit. It may stand for a whole
+	// directory. Reading it fails with that reason. One bad entry does not
+	// refuse the tree: it costs those who need it.
+	Refused map[string]string
 }
 
 // Source is a place that configuration comes from.

@@ -28,7 +28,8 @@ const maxName = 255
 // below.
 const maxLFSPointer = 1024
 
-// refuse notes a problem with an entry.
+// refuse notes a problem that no tree may have: the revision is refused whole.
+// What is wrong with one entry alone is a refusedFile in its place.
 func (r *rules) refuse(name, format string, args ...any) {
 	if len(r.problems) < maxProblems {
 		r.problems = append(r.problems, Problem{Path: printable(name), Reason: fmt.Sprintf(format, args...)})
@@ -65,23 +66,21 @@ func (r *rules) fits(name string, t totals) bool {
 // much that is not read, but not without end.
 func entriesFor(files int) int { return 4*files + 10_000 }
 
-// fitsFile says whether a file of that size may be read.
-func (r *rules) fitsFile(name string, size int64) bool {
+// overSize says why a file of that size is not read, "" when it is.
+func (r *rules) overSize(size int64) string {
 	if m := r.limits.FileSize; m > 0 && size > m {
-		r.refuse(name, "%d bytes, at most %d (source.limits.file_size)", size, m)
-		return false
+		return fmt.Sprintf("%d bytes, at most %d (source.limits.file_size)", size, m)
 	}
-	return true
+	return ""
 }
 
-// fitsDepth says whether a file may lie that many path elements below its
-// root.
-func (r *rules) fitsDepth(name string, depth int) bool {
+// tooDeep says why what lies that many path elements below its root is not
+// read, "" when it is.
+func (r *rules) tooDeep(depth int) string {
 	if m := r.limits.Depth; m > 0 && depth > m {
-		r.refuse(name, "more than %d levels deep (source.limits.depth)", m)
-		return false
+		return fmt.Sprintf("more than %d levels deep (source.limits.depth)", m)
 	}
-	return true
+	return ""
 }
 
 // checkName says what is wrong with the name of one file or directory, "" when
@@ -107,6 +106,12 @@ func checkName(name string) string {
 		return "a control or invisible character in a name"
 	}
 	return ""
+}
+
+// forged says whether no ordinary git would have written an entry of that
+// name: one that leaves its directory, or git's own.
+func forged(name string) bool {
+	return name == "" || name == "." || name == ".." || strings.Contains(name, "/") || strings.EqualFold(name, ".git")
 }
 
 // printable makes a path fit for a log line.

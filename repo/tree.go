@@ -12,16 +12,23 @@ import (
 	"github.com/go-git/go-git/v5/plumbing"
 )
 
-// file is the content of one file and its hash. Immutable; snapshots that hold
-// the same content share it.
+// file is the content of one file and its hash, or of an entry that cannot be
+// taken the reason. Immutable; snapshots that hold the same content share it.
 type file struct {
-	data []byte
-	hash string // lower-case hex SHA-256 of data
+	data    []byte
+	hash    string // lower-case hex SHA-256 of data, or of the reason
+	refused string // why the entry cannot be taken, "" for a file that is
 }
 
 func newFile(data []byte) *file {
 	sum := sha256.Sum256(data)
 	return &file{data: data, hash: hex.EncodeToString(sum[:])}
+}
+
+// refusedFile stands for an entry that cannot be taken.
+func refusedFile(reason string) *file {
+	f := newFile([]byte("refused: " + reason))
+	return &file{hash: f.hash, refused: reason}
 }
 
 // node is one file or directory of a snapshot. Immutable once its snapshot is
@@ -74,11 +81,21 @@ func (n *node) lookup(name string) *node {
 	return n
 }
 
-// hashes lists the content hash of every file below n by its path.
-func (n *node) hashes() map[string]string {
-	out := make(map[string]string, n.sum.files)
-	n.each(".", func(name string, f *file) { out[name] = f.hash })
-	return out
+// hashes lists the content hash of every file below n by its path, and apart
+// from them why an entry cannot be taken; refused is nil without any.
+func (n *node) hashes() (hashes, refused map[string]string) {
+	hashes = make(map[string]string, n.sum.files)
+	n.each(".", func(name string, f *file) {
+		if f.refused == "" {
+			hashes[name] = f.hash
+			return
+		}
+		if refused == nil {
+			refused = make(map[string]string)
+		}
+		refused[printable(name)] = f.refused
+	})
+	return hashes, refused
 }
 
 func (n *node) each(at string, visit func(name string, f *file)) {
@@ -117,9 +134,10 @@ func (n *node) same(o *node) bool {
 // here and is cheap to recognise.
 func snapshot(rev Revision, root, old *node, prev *Snapshot) *Snapshot {
 	if prev != nil && root.same(old) {
-		return &Snapshot{Revision: rev, FS: prev.FS, Hashes: prev.Hashes}
+		return &Snapshot{Revision: rev, FS: prev.FS, Hashes: prev.Hashes, Refused: prev.Refused}
 	}
-	return &Snapshot{Revision: rev, FS: &memFS{root: root, mtime: rev.Time}, Hashes: root.hashes()}
+	hashes, refused := root.hashes()
+	return &Snapshot{Revision: rev, FS: &memFS{root: root, mtime: rev.Time}, Hashes: hashes, Refused: refused}
 }
 
 // newTree arranges files, by slash-separated path, as nodes.

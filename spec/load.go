@@ -43,6 +43,18 @@ func Load(in *Input, previous *Gateway) (*Gateway, []Diagnostic) {
 		g.Files[path] = f
 		ds = append(ds, f.parsed.diagnostics...)
 	}
+	for path, reason := range in.Refused {
+		d := Diagnostic{File: path, Severity: Error, Message: "cannot be read: " + reason}
+		switch {
+		case in.SettingsFile == "" && related(path, in.Tenants):
+			f := &File{Path: path, Hash: "refused: " + reason, Broken: true}
+			f.parsed.diagnostics = []Diagnostic{d}
+			g.Files[path] = f
+			ds = append(ds, d)
+		case related(path, in.Scripts):
+			ds = append(ds, d)
+		}
+	}
 	if len(g.Files) == 0 {
 		ds = append(ds, Diagnostic{File: in.Tenants, Severity: Warning, Message: "there are no tenant files", Hint: "*.yaml and *.yml below this directory"})
 	}
@@ -68,6 +80,13 @@ func (in *Input) tenantFiles() func(yield func(path, hash string) bool) {
 			}
 		}
 	}
+}
+
+// related says whether path is dir, lies in it, or dir in it.
+func related(path, dir string) bool {
+	_, inside := below(path, dir)
+	_, around := below(dir, path)
+	return inside || around || path == strings.TrimSuffix(dir, "/")
 }
 
 // below is the rest of path below dir, of which "" and "." are the root.

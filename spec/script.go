@@ -93,6 +93,14 @@ func (in *Input) missing(t *definition) []Diagnostic {
 		if _, ok := in.Hashes[s.file]; ok {
 			continue
 		}
+		if reason, refused := in.Refused[s.file]; refused {
+			ds = append(ds, Diagnostic{
+				File: t.file, Line: s.at.Line, Column: s.at.Column,
+				Severity: Error, Tenant: t.name,
+				Message: "script \"" + s.path + "\" cannot be read: " + reason,
+			})
+			continue
+		}
 		hint := didYouMean(strings.TrimSuffix(s.path, ".lua"), in.scriptsFor(t.name))
 		if hint == "" {
 			hint = "add " + s.file

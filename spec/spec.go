@@ -27,6 +27,9 @@ type Input struct {
 	// Hashes gives the content hash (lower-case hex SHA-256) of every file in
 	// FS. A path that is absent here is absent from the tree.
 	Hashes map[string]string
+	// Refused gives, by path, why an entry of the tree cannot be read; it may
+	// stand for a whole directory. Below Tenants it counts as a broken file.
+	Refused map[string]string
 	// Tenants is the directory whose *.yaml and *.yml define tenants.
 	Tenants string
 	// Scripts is the directory below which Lua lies.

@@ -177,3 +177,31 @@ func (a archive) rewrite(t *testing.T, got map[string]string) {
 		t.Fatal(err)
 	}
 }
+
+// TestRefusedEntries: what a source could not take is a broken file, or costs
+// the tenants that name it.
+func TestRefusedEntries(t *testing.T) {
+	const yaml = "tenants:\n  - {name: a, domains: [a.test], lua_routes: main}\n"
+	in := &spec.Input{
+		FS:      fstest.MapFS{"t/a.yaml": {Data: []byte(yaml)}},
+		Hashes:  map[string]string{"t/a.yaml": "1"},
+		Refused: map[string]string{"t/dir": "a submodule", "s/main.lua": "too large", "elsewhere": "a link"},
+		Tenants: "t", Scripts: "s",
+	}
+	g, ds := spec.Load(in, nil)
+	var got []string
+	for _, d := range ds {
+		got = append(got, d.String())
+	}
+	want := []string{
+		"s/main.lua: error: cannot be read: too large",
+		`t/a.yaml:2:46: error: script "main.lua" cannot be read: too large`,
+		"t/dir: error: cannot be read: a submodule",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("diagnostics (-want +got):\n%s", diff)
+	}
+	if g.Failed["a"] == nil || !g.Files["t/dir"].Broken {
+		t.Errorf("failed %v, files %v", g.Failed, g.Files)
+	}
+}
