@@ -1,126 +1,36 @@
 // Package proxy turns tenants into a table of routes and serves it.
+//
+// A Builder compiles a spec.Tenant into a Tenant: its routes, its scripts, its
+// upstreams. Nothing of that is seen from outside until a Generation that
+// holds it is swapped in:
+//
+//	tenant, wrong := builder.Build(ctx, t, input)
+//	server.Swap(proxy.NewGeneration(1, []*proxy.Slot{{Name: t.Name, Tenant: tenant, State: proxy.Current, Claims: t.Claims()}}), revision)
+//
+// A request then takes one way, each step in a file of its name: its target
+// and headers are made canonical (canonical.go, headers.go), or it is refused;
+// the generation's index finds the slot that owns its host and path (match.go)
+// and the tenant is leased (lease.go); the tenant's router finds the route
+// (router.go); scripts decide (script.go); the route's end answers or forwards
+// (forward.go, tunnel.go). The Exchange carries what is known of the request
+// all the way and is its context.
+//
+// A tenant that a swap takes out of the table goes on serving the requests
+// that lease it. The last of them closes it; those that run longer than its
+// drain_timeout are ended (drain.go).
 package proxy
 
 import (
-	"context"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/netip"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"keystone-gateway/internal/telemetry"
-	"keystone-gateway/lua"
-	"keystone-gateway/proxy/upstream"
 	"keystone-gateway/spec"
 )
-
-// BuilderOptions are what all tenants share.
-type BuilderOptions struct {
-	Registry *upstream.Registry
-	Cache    *lua.Cache
-	States   *lua.States
-	Metrics  *telemetry.Metrics
-	Log      *slog.Logger
-}
-
-// Builder makes tenants from specs. Safe for concurrent use.
-type Builder struct{}
-
-// NewBuilder makes one.
-func NewBuilder(o BuilderOptions) *Builder { panic("unimplemented") }
-
-// Build compiles t from the files of in. It is inert: nothing is dialled,
-// probed or counted before the tenant is part of a swapped generation. On
-// failure it returns a nil tenant, and what is wrong.
-func (b *Builder) Build(ctx context.Context, t *spec.Tenant, in *spec.Input) (*Tenant, *BuildError) {
-	panic("unimplemented")
-}
-
-// BuildError is why a tenant could not be built, and the script files that
-// were looked at until then: while they and the spec are the same it would
-// fail again.
-type BuildError struct {
-	Diagnostics []spec.Diagnostic
-	Inputs      []lua.Input
-}
-
-func (e *BuildError) Error() string { panic("unimplemented") }
-
-// Tenant is one compiled version of a tenant. Immutable after Build. A request
-// leases it; it is closed once, after the last lease is gone.
-type Tenant struct{}
-
-// Name of the tenant.
-func (t *Tenant) Name() string { panic("unimplemented") }
-
-// Spec it was built from.
-func (t *Tenant) Spec() *spec.Tenant { panic("unimplemented") }
-
-// Inputs are the script files it was built from, absent ones among them.
-func (t *Tenant) Inputs() []lua.Input { panic("unimplemented") }
-
-// Discard closes a tenant that never became part of a generation.
-func (t *Tenant) Discard() { panic("unimplemented") }
-
-// Health of the tenant's upstreams.
-func (t *Tenant) Health() []UpstreamHealth { panic("unimplemented") }
-
-// Routes lists what it serves, for people to read.
-func (t *Tenant) Routes() []RouteInfo { panic("unimplemented") }
-
-// UpstreamHealth is one upstream's servers.
-type UpstreamHealth struct {
-	Name    string                  `json:"name"`
-	Servers []upstream.ServerHealth `json:"servers"`
-}
-
-// RouteInfo describes one route.
-type RouteInfo struct {
-	Method  string `json:"method"` // "*" for any
-	Pattern string `json:"pattern"`
-	Layer   string `json:"layer"`  // script|yaml|default
-	Target  string `json:"target"` // "upstream search", "redirect ...", "respond 200", "lua shop/main.lua:14"
-	File    string `json:"file"`
-	Line    int    `json:"line"`
-}
-
-// State of a tenant's slot.
-type State string
-
-// The states; the values are those of the admin API.
-const (
-	Current State = "current"
-	Stale   State = "stale"
-	Invalid State = "invalid"
-)
-
-// Slot is a tenant's place in a generation.
-type Slot struct {
-	Name   string
-	Tenant *Tenant // what serves; nil: Claims answer 503
-	State  State
-	Since  time.Time
-	// Kept is the revision of a kept version, "" while current.
-	Kept   string
-	Claims []spec.Claim
-	File   string // where the applied tree, or a kept version, defines it
-	Line   int
-	Err    string // why it is not current: the first diagnostic
-}
-
-// Generation is one routing table. Immutable.
-type Generation struct{}
-
-// NewGeneration indexes slots by their claims. Claims must not overlap between
-// slots with a tenant; one without yields to one with.
-func NewGeneration(number uint64, slots []*Slot) *Generation { panic("unimplemented") }
-
-// Number counts generations from one.
-func (g *Generation) Number() uint64 { panic("unimplemented") }
-
-// Slots by name; not to be changed.
-func (g *Generation) Slots() map[string]*Slot { panic("unimplemented") }
 
 // Options of a Server.
 type Options struct {
@@ -130,42 +40,52 @@ type Options struct {
 	Limits    spec.RequestLimits
 	AccessLog bool
 	Metrics   *telemetry.Metrics
-	Log       *slog.Logger
+	Log       *slog.Logger // nil: nothing is logged
 	// Drained is told of each retired tenant that closed, on the drainer's goroutine.
 	Drained func(tenant string, took time.Duration, cut int)
 }
 
-// Timeouts of the listener.
+// Timeouts of the listener. A zero Idle is ReadHeader; any other zero is none.
 type Timeouts struct {
 	ReadHeader, Idle, BodyIdle, WriteIdle time.Duration
 }
 
 // Server serves generations.
-type Server struct{}
+type Server struct {
+	o          Options
+	trust      trust
+	http       *http.Server
+	live       atomic.Pointer[live] // never nil
+	untenanted *telemetry.Tenant
+	buffers    sync.Pool // of *[copyBuffer]byte
+	silent     sync.Map  // net.Conn -> nothing: connections that never sent a byte
+
+	// mu guards the three below. No lease is locked while it is held.
+	mu       sync.Mutex
+	open     map[*Tenant]struct{} // started and not closed
+	versions map[string]int       // those of open, by name: the last to go takes the metrics along
+	idle     []chan struct{}      // closed when open becomes empty
+
+	drain drain
+}
+
+// live is what serves: one pointer, so that nobody sees a generation with
+// another's revision.
+type live struct {
+	generation *Generation // nil: none yet, or none any more
+	revision   string
+}
 
 // New makes a server without a generation: it answers 503.
-func New(o Options) *Server { panic("unimplemented") }
-
-// Swap publishes g as what revision says: one atomic store, cannot fail.
-// Pools of new tenants start, those of tenants no longer named are handed to
-// the drainer. One caller at a time.
-func (s *Server) Swap(g *Generation, revision string) { panic("unimplemented") }
-
-// Applied returns what serves now; nil and "" before the first Swap.
-func (s *Server) Applied() (*Generation, string) { panic("unimplemented") }
-
-// Draining counts retired tenants that still serve.
-func (s *Server) Draining() int { panic("unimplemented") }
-
-// ServeHTTP answers one request.
-func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { panic("unimplemented") }
-
-// Run drains retired tenants until ctx is done, then cuts what is left.
-func (s *Server) Run(ctx context.Context) error { panic("unimplemented") }
-
-// Serve accepts on l until Shutdown. Returns nil after Shutdown.
-func (s *Server) Serve(l net.Listener) error { panic("unimplemented") }
-
-// Shutdown stops accepting, lets exchanges finish until ctx is done, then cuts
-// them (tunnels at TCP) and returns how many it cut.
-func (s *Server) Shutdown(ctx context.Context) (cut int, err error) { panic("unimplemented") }
+func New(o Options) *Server {
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	s := &Server{
+		o: o, trust: o.TrustedProxies, untenanted: o.Metrics.Tenant(noTenant),
+		open: make(map[*Tenant]struct{}), versions: make(map[string]int), drain: newDrain(o.Drained),
+	}
+	s.live.Store(&live{})
+	s.http = s.newHTTPServer()
+	return s
+}
