@@ -1,4 +1,14 @@
 // Package reloader turns what a source says into what the proxy serves.
+//
+// One goroutine, [Reloader.Run], selects and decides; a worker fetches and
+// builds for it. [Build] takes a tree through load, compile and settle without
+// touching anything that serves; what it gives is then swapped in by one step
+// that cannot fail, or discarded.
+//
+//	nudge, ask -> Source.Fetch -> spec.Load -> Builder.Build -> settle -> Server.Swap
+//
+// The package knows nothing of where trees come from, what Lua is or how a
+// request is routed.
 package reloader
 
 import (
@@ -38,40 +48,31 @@ type Attempt struct {
 	Took           time.Duration     `json:"-"`
 }
 
-// Status is what an operator asks first.
-type Status struct {
-	Head         string   // the last fetched revision, "" before
-	Applied      string   // the revision that serves, "" before the first
-	Generation   uint64
-	TenantsStale []string // names, sorted
-	Last         *Attempt // the last attempt, nil before
-	SourceErr    string   // why the source cannot be read now, "" when it can
-	Source       string   // described, credentials masked
-}
-
-// RevisionState answers "has this commit been applied?".
-type RevisionState string
-
-// The states of a revision; the values are those of /readyz.
-const (
-	RevisionApplied  RevisionState = "applied"
-	RevisionPending  RevisionState = "pending"
-	RevisionRejected RevisionState = "rejected"
-	RevisionUnknown  RevisionState = "unknown"
-)
-
-// Reloader owns the one way from a source to the server.
-type Reloader struct{}
-
-// Status answers at once, whatever a source does.
-func (r *Reloader) Status() Status { panic("unimplemented") }
-
-// State says what became of a revision, 7 hex digits or more of it; an
-// ancestor of the applied one counts as applied.
-func (r *Reloader) State(id string) RevisionState { panic("unimplemented") }
-
-// Reload asks for one attempt now and waits for its outcome or ctx. allowEmpty
+// Reload asks for one attempt now and waits for its outcome, or ctx. allowEmpty
 // lets this attempt take the last tenant away.
 func (r *Reloader) Reload(ctx context.Context, trigger repo.Trigger, allowEmpty bool) (*Attempt, error) {
-	panic("unimplemented")
+	answer := make(chan *Attempt, 1)
+	select {
+	case r.asks <- ask{trigger: trigger, allowEmpty: allowEmpty, answer: answer}:
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	case <-r.done:
+		return nil, errStopped
+	}
+	select {
+	case a := <-answer:
+		return a, nil
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	case <-r.done:
+		return nil, errStopped
+	}
+}
+
+// Ask asks for one attempt and does not wait for it.
+func (r *Reloader) Ask(trigger repo.Trigger) {
+	select {
+	case r.asks <- ask{trigger: trigger}:
+	case <-r.done:
+	}
 }
