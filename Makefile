@@ -25,11 +25,12 @@ run: build ## Build and run the demo: a repository, two servers, a gateway
 test: ## Run the tests under the race detector; needs Go, git and a C compiler
 	go test -race ./...
 
-test-all: ## Run the tests afresh, every scenario three times over
-	go test -race -count=1 ./...
-	go test -race -count=3 -timeout 20m ./testenv/...
+test-all: ## Run all tests afresh, those that need installed servers too, and the scenarios twice over
+	go test -race -count=1 -tags integration $$(go list ./... | grep -v /testenv)
+	go test -race -count=2 -tags integration -timeout 20m ./testenv/...
 
-soak: ## Run every scenario SOAK times over (default 20)
+soak: ## Run the long form of what must leave nothing behind, then every scenario SOAK times over
+	go test -race -tags soak -timeout 0 -run LeaveNothingBehind ./testenv
 	go test -race -count=$(SOAK) -timeout 0 ./testenv/...
 
 lint: ## Check format, style and layering

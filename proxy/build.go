@@ -44,6 +44,9 @@ func NewBuilder(o BuilderOptions) *Builder {
 type BuildError struct {
 	Diagnostics []spec.Diagnostic
 	Inputs      []lua.Input
+	// Transient: nothing is wrong with the tenant, but what it takes to build
+	// it could not be had in time. The same content may well build later.
+	Transient bool
 }
 
 func (e *BuildError) Error() string {
@@ -140,6 +143,9 @@ func scriptsFailed(t *spec.Tenant, in *spec.Input, err error) *BuildError {
 		return built
 	}
 	built.Inputs = failure.Inputs
+	built.Transient = !slices.ContainsFunc(failure.Errors, func(e *lua.Error) bool {
+		return e.Kind != lua.KindBusy && e.Kind != lua.KindCanceled
+	})
 	for _, e := range failure.Errors {
 		message := e.Msg
 		if message == "" {

@@ -51,10 +51,12 @@ type failure struct {
 	hash  string
 	files map[string]string // path in the tree -> hash, "" for absent
 	found []spec.Diagnostic
+	// transient failures are no fault of the content, which is tried again.
+	transient bool
 }
 
 func (f *failure) same(t *spec.Tenant, in *spec.Input) bool {
-	if f.hash != t.Hash {
+	if f.hash != t.Hash || f.transient {
 		return false
 	}
 	for name, hash := range f.files {
@@ -155,7 +157,7 @@ func buildOne(ctx context.Context, b *proxy.Builder, t *spec.Tenant, in *spec.In
 	if err == nil {
 		return tenant, nil
 	}
-	f := &failure{hash: t.Hash, files: make(map[string]string, len(err.Inputs)), found: err.Diagnostics}
+	f := &failure{hash: t.Hash, files: make(map[string]string, len(err.Inputs)), found: err.Diagnostics, transient: err.Transient}
 	for _, input := range err.Inputs {
 		f.files[path.Join(in.Scripts, input.Path)] = input.Hash
 	}

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"keystone-gateway/configs"
@@ -24,7 +25,7 @@ func demoCommand(ctx context.Context, e *env, args []string) int {
 Makes a git repository of the embedded examples, starts two small upstreams and
 a gateway that follows the repository, and prints what to try. Ctrl-C drains and
 leaves nothing behind but the repository.`)
-	dir := f.String("dir", "", "keep the repository below `DIR` (default: a new temporary directory)")
+	dir := f.String("dir", "", "make the repository below `DIR` (default: a new temporary directory)")
 	addr := f.String("addr", "127.0.0.1:8080", "gateway's `HOST:PORT`; a free port is taken if it is in use")
 	admin := f.String("admin", "127.0.0.1:9090", "admin's `HOST:PORT`; a free port is taken if it is in use")
 	if _, code, ok := f.parse(args, 0); !ok {
@@ -67,24 +68,16 @@ func openDemo(ctx context.Context, e *env, dir, addr, admin string) (_ *demo, er
 	} else if dir, err = filepath.Abs(dir); err != nil {
 		return nil, err
 	}
-	d.repository, d.leftovers = filepath.Join(dir, "repository"), filepath.Join(dir, "state")
-	d.token = filepath.Join(d.leftovers, "token")
-	if err := os.MkdirAll(d.leftovers, 0o700); err != nil {
+	d.repository = filepath.Join(dir, "repository")
+	// A directory of its own, for it is removed: dir may hold anything.
+	if d.leftovers, err = os.MkdirTemp("", "keystone-demo-state-"); err != nil {
 		return nil, err
 	}
+	d.token = filepath.Join(d.leftovers, "token")
 	if err := os.WriteFile(d.token, []byte(rand.Text()+"\n"), 0o600); err != nil {
 		return nil, err
 	}
-	addresses := make(map[string]string)
-	for i, wanted := range []string{"127.0.0.1:9001", "127.0.0.1:9002"} {
-		u, err := openDemoUpstream(ctx, fmt.Sprintf("upstream-%d", i+1), wanted)
-		if err != nil {
-			return nil, err
-		}
-		d.upstreams = append(d.upstreams, u)
-		addresses[wanted] = u.address()
-	}
-	if err := d.createRepository(addresses); err != nil {
+	if err := d.openRepository(ctx); err != nil {
 		return nil, err
 	}
 
@@ -99,12 +92,43 @@ func openDemo(ctx context.Context, e *env, dir, addr, admin string) (_ *demo, er
 	return d, err
 }
 
-// createRepository commits the example tree, its servers at addresses. A
-// repository that an earlier demo left is followed as it is.
-func (d *demo) createRepository(addresses map[string]string) error {
-	if _, err := os.Stat(filepath.Join(d.repository, ".git")); err == nil {
+// openRepository opens the upstreams and makes the repository that names them.
+// One that an earlier demo made is followed as it is: its upstreams are where
+// its tenants look for them.
+func (d *demo) openRepository(ctx context.Context) error {
+	examples := []string{"127.0.0.1:9001", "127.0.0.1:9002"} // as the example tree has them
+	made := filepath.Join(d.repository, ".git", "keystone-demo")
+	known, err := os.ReadFile(made) //nolint:gosec // below the directory that the user named
+	before := strings.Fields(string(known))
+	again := err == nil && len(before) == len(examples)
+	if _, err := os.Stat(d.repository); err == nil && !again {
+		return fmt.Errorf("%s is there already, and no demo made it: name another -dir", d.repository)
+	}
+
+	addresses := make(map[string]string)
+	for i, example := range examples {
+		wanted := freeAddress(ctx, example)
+		if again {
+			wanted = before[i]
+		}
+		u, err := openDemoUpstream(ctx, fmt.Sprintf("upstream-%d", i+1), wanted)
+		if err != nil {
+			return err
+		}
+		d.upstreams = append(d.upstreams, u)
+		addresses[example] = u.address()
+	}
+	if again {
 		return nil
 	}
+	if err := d.createRepository(addresses); err != nil {
+		return err
+	}
+	return os.WriteFile(made, []byte(addresses[examples[0]]+" "+addresses[examples[1]]+"\n"), 0o600)
+}
+
+// createRepository commits the example tree, its servers at addresses.
+func (d *demo) createRepository(addresses map[string]string) error {
 	files := map[string][]byte{".gitignore": []byte("*.bak\n")}
 	for _, part := range []struct {
 		at   string

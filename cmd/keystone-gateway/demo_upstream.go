@@ -17,9 +17,9 @@ type demoUpstream struct {
 	ended    chan error
 }
 
-func openDemoUpstream(ctx context.Context, name, wanted string) (*demoUpstream, error) {
+func openDemoUpstream(ctx context.Context, name, address string) (*demoUpstream, error) {
 	var lc net.ListenConfig
-	l, err := lc.Listen(ctx, "tcp", freeAddress(ctx, wanted))
+	l, err := lc.Listen(ctx, "tcp", address)
 	if err != nil {
 		return nil, err
 	}
