@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"errors"
 	"net/url"
 	"strings"
 	"testing"
@@ -51,7 +52,7 @@ func TestCanonicalPath(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			got, err := CanonicalPath(tt.in)
-			if got != tt.want || err != tt.err {
+			if got != tt.want || !errors.Is(err, tt.err) {
 				t.Errorf("CanonicalPath(%q) = %q, %v; want %q, %v", tt.in, got, err, tt.want, tt.err)
 			}
 		})

@@ -3,6 +3,7 @@ package proxy_test
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"net/http/httptest"
 	"testing/fstest"
 
@@ -29,7 +30,7 @@ func Example() {
 	server.Swap(proxy.NewGeneration(1, []*proxy.Slot{slot}), "4f2a9c1")
 
 	answer := httptest.NewRecorder()
-	server.ServeHTTP(answer, httptest.NewRequest("GET", "http://shop.example.com/ping", nil))
+	server.ServeHTTP(answer, httptest.NewRequestWithContext(context.Background(), http.MethodGet, "http://shop.example.com/ping", nil))
 	fmt.Println(answer.Code, answer.Body)
 	// Output: 200 pong
 }

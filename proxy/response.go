@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -63,8 +64,8 @@ func (w *ResponseWriter) WriteHeader(status int) {
 		w.base.WriteHeader(status)
 		return
 	}
-	for i := len(w.hooks) - 1; i >= 0; i-- {
-		w.hooks[i](&status, w.base.Header())
+	for _, hook := range slices.Backward(w.hooks) {
+		hook(&status, w.base.Header())
 	}
 	w.status = status
 	w.started.Store(true)
@@ -76,7 +77,7 @@ func (w *ResponseWriter) WriteHeader(status int) {
 func (w *ResponseWriter) Write(p []byte) (int, error) {
 	w.WriteHeader(http.StatusOK)
 	w.push()
-	n, err := w.base.Write(p)
+	n, err := w.base.Write(p) //nolint:gosec // a proxy passes on what servers answer
 	w.bytes += int64(n)
 	return n, err
 }

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"time"
 
@@ -65,8 +66,8 @@ func (x *Exchange) apply(d *lua.Decision) (*upstream.Pool, error) {
 // param returns a route parameter, its escapes decoded once.
 func (x *Exchange) param(name string) (string, bool) {
 	keys := x.routing.URLParams.Keys
-	for i := len(keys) - 1; i >= 0; i-- {
-		if keys[i] != name {
+	for i, key := range slices.Backward(keys) {
+		if key != name {
 			continue
 		}
 		raw := x.routing.URLParams.Values[i]

@@ -239,7 +239,7 @@ func TestWhatAClientGetsForAScriptThatFailed(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			answer := httptest.NewRecorder()
-			x := New(Options{}).begin(answer, httptest.NewRequest(http.MethodGet, "/", nil))
+			x := New(Options{}).begin(answer, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil))
 			x.tenant, x.route = &Tenant{spec: &spec.Tenant{}}, &route{}
 			x.scriptFailed(tt.err)
 			if answer.Code != tt.status || answer.Header().Get("Retry-After") != tt.retryAfter {

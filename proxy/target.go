@@ -90,7 +90,6 @@ func validEscapes(s string) bool {
 // into the name that tenants are matched by (lower case, no trailing dot; an
 // IPv6 literal stays in brackets, in its shortest form) and its port.
 func canonicalHost(value string) (host, port string, err error) {
-	host = value
 	if strings.HasPrefix(value, "[") {
 		literal, rest, ok := strings.Cut(value[1:], "]")
 		addr, bad := netip.ParseAddr(literal)

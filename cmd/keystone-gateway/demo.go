@@ -69,10 +69,15 @@ func openDemo(ctx context.Context, e *env, dir, addr, admin string) (_ *demo, er
 		return nil, err
 	}
 	d.repository = filepath.Join(dir, "repository")
-	// A directory of its own, for it is removed: dir may hold anything.
-	if d.leftovers, err = os.MkdirTemp("", "keystone-demo-state-"); err != nil {
+	// It is removed afterwards, so it must be ours: dir may hold anything.
+	state := filepath.Join(dir, "state")
+	if err := os.MkdirAll(dir, 0o750); err != nil {
 		return nil, err
 	}
+	if err := os.Mkdir(state, 0o700); err != nil {
+		return nil, fmt.Errorf("%w (remove it if a demo that was killed left it, else name another -dir)", err)
+	}
+	d.leftovers = state
 	d.token = filepath.Join(d.leftovers, "token")
 	if err := os.WriteFile(d.token, []byte(rand.Text()+"\n"), 0o600); err != nil {
 		return nil, err
