@@ -163,7 +163,10 @@ func (s *Server) lease(x *Exchange) (status int, err error) {
 			return http.StatusServiceUnavailable, errNoGeneration
 		}
 		slot := live.generation.index.match(x.host, x.path)
-		if slot == nil {
+		switch {
+		case slot == nil && live.generation.number == 0:
+			return http.StatusServiceUnavailable, errNoGeneration
+		case slot == nil:
 			return http.StatusNotFound, errNoTenant
 		}
 		x.slot, x.revision = slot, live.revision

@@ -48,7 +48,9 @@ func (r *Reloader) commit(o outcome) *Attempt {
 	switch {
 	case result == Rejected && (r.o.Policy.RejectInvalid || errors.Is(err, errEmpty)):
 		// The revision counts as a whole: no tenant is any the worse for it.
-		r.state.failures = c.next.failures
+		same := *c.previous
+		same.failures = c.next.failures
+		r.state = &same
 		c.Discard()
 		c.kept, c.refused, c.recovered = nil, nil, nil
 	case result == Rejected:

@@ -193,6 +193,7 @@ func TestWithoutAFirstGenerationItAnswers503AndGoesOnTrying(t *testing.T) {
 	world.WaitRejected(bad)
 	world.WaitEvent("tenant rejected", "tenant", "shop")
 	wantStatus(t, world.Gateway, "shop", "/", http.StatusServiceUnavailable)
+	wantStatus(t, world.Gateway, "nobody", "/", http.StatusServiceUnavailable)
 	if status, _ := world.Ready(""); status != http.StatusServiceUnavailable {
 		t.Errorf("/readyz: got %d, want 503", status)
 	}
